@@ -214,9 +214,16 @@ def write(
     try:
         answer: Mapping[str, Any] = send_once_heard(client, clock, layer.environment_id, send).body
     except Failure as failure:
-        head = layer.find_head(client) if failure.code == "HeadMoved" else None
-        if head is None:
+        if failure.code != "HeadMoved":
             raise
+        head = layer.find_head(client)
+        if head is None:
+            raise Failure(
+                f"{layer.label} has no version yet, and not {expected}",
+                ExitCode.CONFLICT,
+                code="HeadMoved",
+                remedy="leave expectedVersion out, or write 0 for the first version",
+            ) from failure
         raise _conflict(client, layer, head, expected) from failure
     return answer
 

@@ -35,10 +35,10 @@ from cli.watch_rollout import ROOT
 from shared.kernel.clock import Clock
 
 _BINDING_WITHIN_S: Final = 60.0
-_MAY_BE_MENDED: Final = OF_CONTENT | {
+_MAY_PASS: Final = {
     "EnvironmentUnknown", "Held", "Invalid", "NaturalKeyActive", "QueueFull", "QueueTaken",
 }  # fmt: skip
-"""What a plan refuses and may take once other configuration is published, or time has passed."""
+"""What a plan refuses and may take later."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +70,28 @@ def say_sections(
             raise
         refused.append(failure)
         note(f"configuration: would not be published: {_in_one_line(failure)}")
+    for secret, state, failures in _tried_secrets(sections, request, invocation):
+        note(f"secret: {secret['secretName']} of {secret['moduleId']} {state}")
+        refused += failures
+    return refused
+
+
+def _tried_secrets(
+    sections: Sections, request: Mapping[str, Any], invocation: Invocation
+) -> Iterator[tuple[Mapping[str, Any], str, Sequence[Failure]]]:
+    """Yield each secret with what binding it would come to, and what is refused of it."""
     for secret in sections.secrets:
         body = {"environmentId": request["environmentId"], **secret, "dryRun": True}
         try:
             plan = bind_secret(invocation, body).body
-            state = plan_words(plan, body)
-            for each in plan["refusals"]:
-                state += f": {each['message']}"
-                refused.append(_would_fail(each, secret))
         except Failure as failure:
             if failure.exit_code not in REFUSALS:
                 raise
-            refused.append(failure)
-            state = f"is refused: {_in_one_line(failure)}"
-        note(f"secret: {secret['secretName']} of {secret['moduleId']} {state}")
-    return refused
+            yield secret, f"is refused: {_in_one_line(failure)}", [failure]
+            continue
+        reasons = [f": {each['message']}" for each in plan["refusals"]]
+        failures = [_would_fail(each, secret) for each in plan["refusals"]]
+        yield secret, plan_words(plan, body) + "".join(reasons), failures
 
 
 def _in_one_line(failure: Failure) -> str:
@@ -105,7 +112,13 @@ def mended_refusals(
     refusals: Sequence[Mapping[str, Any]], sections: Sections
 ) -> Sequence[Mapping[str, Any]]:
     """Return those of *refusals* that the layers of *sections* may end: they come beforehand."""
-    return [each for each in refusals if sections.layers and each["code"] in OF_CONTENT]
+    return [each for each in refusals if each["code"] in OF_CONTENT and _reaches(sections, each)]
+
+
+def _reaches(sections: Sections, refusal: Mapping[str, Any]) -> bool:
+    """Return whether layers of *sections* are of the module that *refusal* is about, or of all."""
+    modules = {layer.said.get("module") for layer in sections.layers}
+    return None in modules or any(str(module) in refusal["message"] for module in modules)
 
 
 def _would_fail(refusal: Mapping[str, Any], secret: Mapping[str, Any]) -> Failure:
@@ -126,16 +139,19 @@ def prepare_release(
 
     Raises:
         Failure: something is refused, or is not heard of in time. Nothing is published or bound
-            where the plan of *request* is refused for what that would not mend.
+            where a dry run of it, or of *request*, is refused for what the rest would not mend.
     """
     client, clock = invocation.client, invocation.session.clock
     changes = _changes(sections, request, client)
     differing = _differing(changes)
     if sections.secrets or differing:
-        _require_deployable(request, client)
+        _require_deployable(sections, request, client)
     published, done = [], list[str]()
     with naming(["nothing was published or bound"]):
         try_changes(differing, invocation)
+        for _, _, failures in _tried_secrets(sections, request, invocation):
+            for failure in failures:
+                raise failure
     with naming(done):
         for change in changes:
             layer, version = change.layer, change.current.version
@@ -161,9 +177,12 @@ def naming(done: Sequence[str]) -> Iterator[None]:
         raise failure.but(*done) from failure
 
 
-def _require_deployable(request: Mapping[str, Any], client: Client) -> None:
+def _require_deployable(sections: Sections, request: Mapping[str, Any], client: Client) -> None:
     plan = client.write("POST", ROOT, {**request, "dryRun": True}).body
-    refusals = [each for each in plan["refusals"] if each["code"] not in _MAY_BE_MENDED]
+    later = mended_refusals(plan["refusals"], sections)
+    refusals = [
+        each for each in plan["refusals"] if each["code"] not in _MAY_PASS and each not in later
+    ]
     with naming(["nothing was published or bound"]):
         require_plannable(refusals, are_shown=False)
 

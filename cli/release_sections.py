@@ -54,7 +54,7 @@ def take_sections(body: dict[str, Any], file: Path | None) -> Sections:
     layers, details = layers_in(body, file) if is_published else ([], [])
     if is_published:
         del body["configuration"]
-    details += layer_mistakes(layers)
+    details += [*layer_mistakes(layers), *_of_other_environments(layers, body)]
     entries = body.pop("secrets", [])
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
         details.append(Detail("/secrets", "expected a list of secrets"))
@@ -65,6 +65,18 @@ def take_sections(body: dict[str, Any], file: Path | None) -> Sections:
     details += taken_names(body, layers, secrets)
     warnings = [*doubts(layers), *_strange_modules(layers, secrets, body)]
     return Sections(layers, secrets, details, warnings)
+
+
+def _of_other_environments(
+    layers: Sequence[LayerFile], body: Mapping[str, Any]
+) -> Iterator[Detail]:
+    """Yield each layer of another environment than the release, or than the layers before it."""
+    named = [body.get("environment"), *(layer.said.get("environment") for layer in layers)]
+    only = next(filter(None, named), None)
+    for layer in layers:
+        if (other := layer.said.get("environment")) not in {None, only}:
+            words = f"a release and its layers are of one environment, {only}; got {other}"
+            yield Detail(layer.pointer("environment"), words)
 
 
 def _only_module(body: Mapping[str, Any]) -> str | None:

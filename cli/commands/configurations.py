@@ -270,6 +270,8 @@ def publish_(
     tried = try_changes(changes, invocation, **more) if dry_run or len(changes) > 1 else ()
     if dry_run:
         for change, answer in tried:
+            if len(tried) > 1:
+                note(f"{change.layer.label}:")
             show_published(invocation, change.layer, answer)
     else:
         _publish_all(changes, invocation, more)

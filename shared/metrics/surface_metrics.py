@@ -34,6 +34,7 @@ _SAMPLES_MAX: Final = 32
 _APART_LEAST: Final = timedelta(seconds=1)
 _EDGE: Final = timedelta(seconds=2)
 """By so much the ends of a window may differ from the readings that it is made of, at least."""
+_SKEW_MAX: Final = timedelta(seconds=SKEW_MAX_S)
 _COUNTED: Final = frozenset({Metric.REQUESTS, Metric.ERRORS, Metric.LATENCY})
 
 
@@ -57,6 +58,8 @@ class SurfaceMetrics:
         if isinstance(reading, Present):
             kept = self._samples.setdefault(component, deque(maxlen=_SAMPLES_MAX))
             self._samples.move_to_end(component)
+            while kept and kept[-1].taken_at > reading.value.taken_at + _SKEW_MAX:
+                kept.pop()  # of a clock that was put back since
             if not kept or reading.value.taken_at - kept[-1].taken_at >= _APART_LEAST:
                 kept.append(reading.value)
             while len(self._samples) > COMPONENTS_MAX:
@@ -80,7 +83,8 @@ class SurfaceMetrics:
     def _difference(self, query: MetricsQuery, sample: TrafficSample) -> Measurement:
         kept = self._samples[query.subject.component]
         earlier = min(kept, key=lambda each: abs(each.taken_at - query.since))
-        if abs(earlier.taken_at - query.since) > max(_EDGE, query.window / 5):
+        is_near = abs(earlier.taken_at - query.since) <= max(_EDGE, query.window / 5)
+        if not is_near or earlier.taken_at >= sample.taken_at:
             return Unmeasurable(_no_beginning(query, earlier, sample))
         if earlier.epoch != sample.epoch:
             return Unmeasurable("the proxy began anew in the window")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -214,6 +214,57 @@ def test_secrets_of_a_module_that_the_release_has_not_are_warned_of(
     ran = deployed(platform, Deployments(heard=1), file, RELEASE + strange, "--dry-run")
 
     assert "warning: module-zz is no component of this release: its secrets are bound" in ran.err
+
+
+NONE: Final = {"code": "SecretHasNoVersion", "message": "none"}
+OTHERWISE: Final = {"error": {"code": "BindingExists", "message": "it is bound", "details": []}}
+
+
+@pytest.mark.parametrize(
+    ("planned", "code"),
+    [
+        pytest.param(
+            (200, _planned("Bind", None, refusals=[NONE])), ExitCode.REFUSED, id="without-a-version"
+        ),
+        pytest.param((409, OTHERWISE), ExitCode.CONFLICT, id="bound-otherwise"),
+    ],
+)
+def test_nothing_is_published_where_a_secret_cannot_be_bound(
+    platform: ConfiguredPlatform, file: Path, planned: tuple[int, Any], code: ExitCode
+) -> None:
+    deployments = Deployments()
+    deployments.planned = planned
+
+    ran = deployed(platform, deployments, file, RELEASE + CONFIGURATION + SECRETS)
+
+    assert ran.code == code
+    assert "nothing was published or bound" in ran.err
+    assert (deployments.deployed, deployments.bound, values_of(platform)) == ([], [], {})
+
+
+def test_a_layer_of_another_environment_is_a_mistake(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    elsewhere = CONFIGURATION.replace("- values:", "- environment: prod\n    values:")
+
+    ran = deployed(platform, Deployments(), file, RELEASE + elsewhere)
+
+    assert ran.code == ExitCode.USAGE
+    assert "a release and its layers are of one environment, test; got prod" in ran.err
+
+
+def test_what_no_layer_of_the_file_reaches_is_refused_before_anything_is_published(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    deployments = Deployments()
+    message = "module-api: its configuration does not fit"
+    deployments.refusals = [{"code": "SchemaViolated", "message": message}]
+    only = "configuration: [{module: module-web, values: {a: 1}}]"
+
+    ran = deployed(platform, deployments, file, RELEASE + only)
+
+    assert ran.code == ExitCode.REFUSED
+    assert values_of(platform) == {}
 
 
 NAMES = (

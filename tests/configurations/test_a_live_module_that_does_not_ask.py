@@ -21,7 +21,7 @@ from tests.configurations.configured import (
     shown,
 )
 from tests.kit.told import ended, released
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, run_virtual
 
 JUST_PUBLISHED_S = 400
 """Later than the time within which a new release need not be listed."""
@@ -402,3 +402,37 @@ def test_of_a_module_that_was_removed_nobody_is_expected() -> None:
         return (await adoption(on, head))["expected"], await status(on, head)
 
     assert run_virtual(main()) == (0, "Synced")
+
+
+def test_one_that_starts_again_and_again_and_never_asks_takes_the_version_back() -> None:
+    async def main() -> Any:
+        on, head = await of_live(listed(1, "web-0", started_s=0))
+        await ask(on)
+        await on.judge(1)
+        seen = [await status(on, head)]
+        for number in range(2, 12):
+            await on.app.service.clock.sleep(60)
+            started_s = (on.app.service.clock.now() - EPOCH).total_seconds() - 1
+            await on.hear(listed(number, "web-0", started_s=started_s))
+            await on.judge(1)
+            seen.append(await status(on, head))
+        return seen
+
+    first, *_, last = run_virtual(main())
+
+    assert (first, last) == ("Synced", "SyncFailed")
+
+
+def test_lists_that_alternate_between_two_releases_leave_no_instance_starting() -> None:
+    async def main() -> Any:
+        on, head = await of_live(listed(1, "web-0", started_s=0))
+        await ask(on)
+        await on.judge(1)
+        for number in range(2, 20, 2):
+            await on.app.service.clock.sleep(60)
+            await on.hear(listed(number, "web-9", release=2))
+            await on.hear(listed(number + 1, "web-0", "web-1", started_s=0))
+            await on.judge(1)
+        return await status(on, head)
+
+    assert run_virtual(main()) == "SyncFailed"

@@ -124,6 +124,29 @@ async def test_a_look_that_comes_a_little_late_or_early_is_stretched_to_the_wind
     assert measured.value == value
 
 
+async def test_a_window_that_only_one_reading_is_of_is_not_measured() -> None:
+    watched = Watched()
+    now = watched.clock.now()
+    watched.surface.readings.append(Present(TrafficSample(now, "one", {2: traffic(10)})))
+    query = MetricsQuery(Metric.REQUESTS, Subject(COMPONENT, 2), now - timedelta(seconds=1), now)
+
+    (measured,) = await watched.metrics.measure([query])
+
+    assert isinstance(measured, Unmeasurable)
+
+
+async def test_a_clock_that_was_put_back_is_measured_by_from_then_on() -> None:
+    watched = Watched()
+    await watched.measure({2: traffic(10)})
+    watched.clock.pass_by(-3600)
+    await watched.measure({2: traffic(20)})
+
+    measured = await watched.measure({2: traffic(50)})
+
+    assert isinstance(measured, Measured), measured
+    assert measured.value == 30.0
+
+
 async def test_a_proxy_that_began_anew_in_the_window_is_no_measurement() -> None:
     watched = Watched()
     await watched.measure({2: traffic(10)})

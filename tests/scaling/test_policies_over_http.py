@@ -99,6 +99,19 @@ def test_if_match_of_a_read_fits_while_only_the_number_changed() -> None:
     run_virtual(main())
 
 
+def test_if_match_of_a_read_fits_no_more_once_another_has_paused() -> None:
+    async def main() -> None:
+        made = await serving()
+        await made.apply()
+        read = (await made.call("GET", ONE, policyId=policy_of())).headers["ETag"]
+        await paused(made)
+
+        with pytest.raises(Stale):
+            await made.call("POST", f"{ONE}/resume", {}, if_match=read, policyId=policy_of())
+
+    run_virtual(main())
+
+
 def test_a_pause_holds_the_number_until_its_end() -> None:
     async def main() -> None:
         made = await serving()

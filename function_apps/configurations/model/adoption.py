@@ -171,7 +171,7 @@ def record_inventory(
         tuple(each.name for each in running if each.release_revision != event.release_revision),
         is_whole=event.instances_total <= len(event.instances),
         is_seen=event.cause.kind is CauseKind.OBSERVATION,
-        begun=_begun(before.listed, event.release_revision, own, isoformat(said_at)),
+        begun=_begun(before, event.release_revision, own, isoformat(said_at)),
     )
     if listed.release_revision != before.release_revision:
         return replace(before, listed=listed, listed_before=before.running)
@@ -180,19 +180,25 @@ def record_inventory(
 
 
 def _begun(
-    earlier: RunningInstances | None, release_revision: int, own: Sequence[Instance], at: str
+    known: ModuleAdoption, release_revision: int, own: Sequence[Instance], at: str
 ) -> Mapping[str, str]:
-    """Return since when those of *own* are known that an *earlier* list of the release had not."""
-    if earlier is None or earlier.release_revision != release_revision:
+    """Return since when those of *own* are known that an earlier list of the release had not.
+
+    One that starts again and again counts from its first start after it last said what it runs.
+    """
+    lists = (each for each in (known.listed, known.listed_before) if each is not None)
+    earlier = next((each for each in lists if each.release_revision == release_revision), None)
+    if earlier is None:
         return {each.name: at for each in own}
-    is_new = {
-        each.name: each.name not in earlier.names
-        or (each.started_at is not None and isoformat(each.started_at) > earlier.at)
-        for each in own
-    }
-    return {name: at for name, new in is_new.items() if new} | {
-        name: since for name, since in earlier.begun.items() if name in is_new and not is_new[name]
-    }
+    has_said = {each.instance for each in known.said}
+    begun = dict[str, str]()
+    for each in own:
+        is_again = each.started_at is not None and isoformat(each.started_at) > earlier.at
+        if each.name in earlier.begun and not (is_again and each.name in has_said):
+            begun[each.name] = earlier.begun[each.name]
+        elif is_again or each.name not in earlier.names:
+            begun[each.name] = at
+    return begun
 
 
 def _runs_still(said: InstanceConfiguration, own: Sequence[Instance], *, is_whole: bool) -> bool:

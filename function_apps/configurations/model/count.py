@@ -103,7 +103,7 @@ class Count:
     missing: Sequence[str]
     basis: AdoptionBasis
     late: Sequence[str] = ()
-    """Those of `missing` that are not starting: they take a version back that is synced."""
+    """Those of `missing` that have had time to ask: they take a version back that is synced."""
 
     @property
     def expected(self) -> int:
@@ -132,13 +132,17 @@ def count(head: Configuration, modules: Sequence[Module]) -> Count:
     is in force: live ones, and floating ones, whose roll-out is on its way or went back.
     """
     found = [(*each, module) for module in modules for each in _expected(head, module)]
-    missing = [(each.instance, module) for each, runs_it, module in found if not runs_it]
+    missing = [(each, module) for each, runs_it, module in found if not runs_it]
     is_reported = any(module.adoption.is_live for module in modules)
     return Count(
         [instance for instance, _, _ in found],
-        [name for name, _ in missing],
+        [each.instance for each, _ in missing],
         AdoptionBasis.REPORTED if is_reported else AdoptionBasis.OBSERVED,
-        [name for name, module in missing if name not in module.starting],
+        [
+            each.instance
+            for each, module in missing
+            if each.at is not None or each.instance not in module.starting
+        ],
     )
 
 
