@@ -23,6 +23,8 @@ _NEEDED: Final[Mapping[str, Sequence[str]]] = {
     "environment": ("--env",),
     "module": ("--env", "--module"),
 }
+_FIELDS: Final[Mapping[str, str]] = {"--env": "environment", "--module": "module"}
+"""How a file says what an option does."""
 _SHOWN_MAX: Final = 5
 Head = Mapping[str, Any]
 Values = Mapping[str, Any]
@@ -158,12 +160,14 @@ def layer_of(
     wanted = _NEEDED[kind]
     present = [name for name, value in given.items() if value]
     if list(wanted) != present:
+        names = {name: name if not where else field for name, field in _FIELDS.items()}
+        takes, got = (" and ".join(map(names.__getitem__, each)) for each in (wanted, present))
         raise Failure(
-            f"{where}the layer {kind} takes {' and '.join(wanted) or 'neither --env nor --module'}"
-            f", got {' and '.join(present) or 'neither'}",
+            f"{where}the layer {kind} takes {takes or 'neither ' + ' nor '.join(names.values())}"
+            f", got {got or 'neither'}",
             ExitCode.USAGE,
             remedy="name an environment and a module for the layer of a module, an environment for "
-            f"its own, and --layer {TENANT} alone for the tenant's",
+            f"its own, and {'layer: ' if where else '--layer '}{TENANT} alone for the tenant's",
         )
     name = given["--env"]
     if name is None:

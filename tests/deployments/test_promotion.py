@@ -292,7 +292,7 @@ def test_a_policy_is_not_promoted_and_the_release_has_as_many_instances_as_it_as
         (component,) = done.unit.components
         assert (component.replicas, component.scaling_policy_revision) == (2, 0)
         (left,) = [each for each in done.absent if each.code == "ScalingPolicyNotPromoted"]
-        assert f"module-shop has 2 here (POST /scaling-policies, {component.service_id})" in (
+        assert f"module-shop gets 2 instances here, until {component.service_id} has a policy" in (
             left.message
         )
         assert plan.warnings == (left.message,)

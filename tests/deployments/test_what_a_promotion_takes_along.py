@@ -153,7 +153,7 @@ def test_a_policy_stays_behind_unless_there_is_one_where_it_goes() -> None:
 
     assert scaled == (SHOP,)
     assert reason.code == "ScalingPolicyNotPromoted"
-    assert f"{SHOP} has 4 here (POST /scaling-policies, svc-" in reason.message
+    assert f"{SHOP} gets 4 instances here, until svc-" in reason.message
     assert left_policies(scaled, [released(SHOP, 1, scalingPolicyRevision=1)]) == ()
 
 

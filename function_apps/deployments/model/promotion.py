@@ -173,7 +173,8 @@ def left_policies(
     release asked for.
     """
     without = [
-        f"{each.module_id} has {each.replicas} here (POST /scaling-policies, {each.service_id})"
+        f"{each.module_id} gets {each.replicas} instances here, until {each.service_id} has a"
+        " policy"
         for each in components
         if each.module_id in scaled and not each.scaling_policy_revision
     ]
