@@ -153,7 +153,9 @@ def test_a_dry_run_of_a_file_publishes_nothing(platform: ConfiguredPlatform, fil
             id="layer",
         ),
         pytest.param(
-            "module: module-web\nvalues: {}", "module takes environment and module, got module", id="env"
+            "module: module-web\nvalues: {}",
+            "module takes environment and module, got module",
+            id="env",
         ),
         pytest.param("configuration: {}", "expected a list of layers", id="no-list"),
         pytest.param(
