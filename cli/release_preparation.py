@@ -4,6 +4,7 @@ A deployment gives what deployments has heard of when it is asked for, and it he
 an event. So its plan is asked until it has what was published and bound.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ _MAY_PASS: Final = {
     "EnvironmentUnknown", "Held", "Invalid", "NaturalKeyActive", "QueueFull", "QueueTaken",
 }  # fmt: skip
 """What a plan refuses and may take later."""
+
+
+_MODULE: Final = re.compile(r"module-[a-z0-9-]+")
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ def mended_refusals(
 def _reaches(sections: Sections, refusal: Mapping[str, Any]) -> bool:
     """Return whether layers of *sections* are of the module that *refusal* is about, or of all."""
     modules = {layer.said.get("module") for layer in sections.layers}
-    return None in modules or any(str(module) in refusal["message"] for module in modules)
+    named = {*_MODULE.findall(refusal["message"])}
+    return None in modules or not named.isdisjoint(modules)
 
 
 def _would_fail(refusal: Mapping[str, Any], secret: Mapping[str, Any]) -> Failure:
@@ -149,9 +154,9 @@ def prepare_release(
     published, done = [], list[str]()
     with naming(["nothing was published or bound"]):
         try_changes(differing, invocation)
-        for _, _, failures in _tried_secrets(sections, request, invocation):
-            for failure in failures:
-                raise failure
+        tried = _tried_secrets(sections, request, invocation)
+        if refused := [failure for _, _, failures in tried for failure in failures]:
+            raise refused[0].but(*(failure.message for failure in refused[1:]))
     with naming(done):
         for change in changes:
             layer, version = change.layer, change.current.version

@@ -95,6 +95,7 @@ def _only_in_a_file(binding: Binding) -> str:
     """Return that no option has all of what *binding* had, if that is so."""
     generator, rotation = binding.get("generator") or {}, binding.get("rotation") or {}
     is_plain = generator.get("length", _LENGTH) == _LENGTH and not rotation.get("overlap")
+    is_plain = is_plain and rotation.get("canary", True)
     if is_plain and not {*(generator.get("settings") or {})} - {"resource"}:
         return ""
-    return "; the rest of its generator, or its overlap, only `secrets:` of a release file has"
+    return "; the rest of its generator, or of its rotation, only `secrets:` of a release file has"

@@ -52,12 +52,12 @@ def _is_variable(secret: Mapping[str, Any]) -> bool:
 
 def _keys(component: "Component", layer: LayerFile) -> Mapping[str, str]:
     """Return the keys of *layer* by the variables that *component* is given them as."""
-    from function_apps.deployments.model.configuration import variable_of  # noqa: PLC0415  slow
+    from function_apps.deployments.model.configuration import variables_of  # noqa: PLC0415  slow
 
     values = layer.said.get("values")
     if "variables" not in component.configuration_delivery or not isinstance(values, dict):
         return {}
-    return {variable_of(str(key)): str(key) for key in values}
+    return variables_of({str(key): value for key, value in values.items()})
 
 
 def _refused_keys(component: "Component", layer: LayerFile) -> Iterator[Detail]:

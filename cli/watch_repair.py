@@ -28,7 +28,7 @@ def watch_repair(invocation: Invocation, finding_id: str, timeout_s: float) -> F
         lambda finding: finding["status"] != "Remediating",
         subject=f"the repair of {finding_id}",
         not_yet="has not ended",
-        again=f"runtimectl drift remediate {finding_id} --wait",
+        again=again,
         timeout_s=timeout_s,
     )
     if finding["status"] != "Resolved":

@@ -37,8 +37,7 @@ POLICIES: Final = DocumentCodec(
         policy.created_at,
         policy.policy_revision,
         policy.status is State.SUPERSEDED,
-        policy.paused,
-        policy.paused_until,
+        policy.pauses,
     ],
 )
 """A service has a partition of its own, and one policy in it."""

@@ -267,6 +267,37 @@ def test_what_no_layer_of_the_file_reaches_is_refused_before_anything_is_publish
     assert values_of(platform) == {}
 
 
+def test_a_key_that_refers_to_the_secret_of_its_name_takes_no_variable(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    text = (
+        RELEASE
+        + """    configurationDelivery: [variables]
+configuration:
+  - module: module-web
+    values: {DB_PASSWORD: {secret: db-password}}
+"""
+        + SECRETS
+    )
+
+    ran = deployed(platform, Deployments(heard=1), file, text, "--dry-run")
+
+    assert ran.code == ExitCode.OK, ran.err
+
+
+def test_a_module_whose_name_begins_as_another_is_none_of_it(
+    platform: ConfiguredPlatform, file: Path
+) -> None:
+    deployments = Deployments(heard=1)
+    message = "module-web-api: its configuration does not fit"
+    deployments.refusals = [{"code": "SchemaViolated", "message": message}]
+    only = "configuration: [{module: module-web, values: {a: 1}}]"
+
+    ran = deployed(platform, deployments, file, RELEASE + only, "--dry-run")
+
+    assert ran.code == ExitCode.REFUSED
+
+
 NAMES = (
     RELEASE
     + """    configurationDelivery: [variables]

@@ -58,8 +58,8 @@ async def released() -> Driven:
         pytest.param(
             {"status": "Revoked"},
             {},
-            "module-shop has the secret password as PASSWORD (environmentVariable) now, and this"
-            " release does not: its binding was revoked",
+            "module-shop has the secret password as PASSWORD (environmentVariable) now, and is"
+            " given it no more: its binding was revoked",
             id="its-binding-was-revoked",
         ),
         pytest.param({"target": "SECRET"}, {}, "", id="it-is-bound-elsewhere"),

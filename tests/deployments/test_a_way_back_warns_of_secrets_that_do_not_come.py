@@ -12,7 +12,7 @@ from tests.deployments.told_secrets import bind, live_secrets, roll_out
 from tests.kit.virtual_time import run_virtual
 
 SECRET = "the secret password as PASSWORD (environmentVariable)"
-LOSES = (f"module-shop has {SECRET} now, and this release does not: its binding was revoked",)
+LOSES = (f"module-shop has {SECRET} now, and is given it no more: its binding was revoked",)
 LACKS = (f"module-shop does not get {SECRET} back: its binding was revoked",)
 
 

@@ -488,7 +488,7 @@ def test_a_rollback_to_a_release_of_more_modules_says_that_the_others_stay() -> 
         plan = await planned(world, two.deployment_id, **goal)
         answer = await world.rollback(two.deployment_id, **goal)
 
-        said = f"{CART} of all-1 stays as it is: {two.deployment_id} did not change it"
+        said = f"what {two.deployment_id} did not change of all-1 stays as it is: {CART}"
         assert (plan.warnings, answer["warnings"]) == ((said,), [said])
 
     run_virtual(main())

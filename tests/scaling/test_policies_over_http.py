@@ -112,6 +112,22 @@ def test_if_match_of_a_read_fits_no_more_once_another_has_paused() -> None:
     run_virtual(main())
 
 
+def test_if_match_of_a_read_fits_after_a_pause_that_ended_by_itself() -> None:
+    async def main() -> int:
+        made = await serving()
+        await made.apply()
+        await paused(made)
+        read = (await made.call("GET", ONE, policyId=policy_of())).headers["ETag"]
+        await made.app.service.clock.sleep(3 * 3600)
+        await made.evaluate(2)
+        content = {"min": 2, "max": 4, "rules": [RULE]}
+
+        changed = await made.call("PUT", ONE, content, if_match=read, policyId=policy_of())
+        return changed.status
+
+    assert run_virtual(main()) == 200
+
+
 def test_a_pause_holds_the_number_until_its_end() -> None:
     async def main() -> None:
         made = await serving()

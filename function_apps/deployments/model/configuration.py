@@ -180,6 +180,11 @@ def to_surface(
     return configuration(pin.hash, variables=variables, files=files)
 
 
+def variables_of(values: Values) -> Mapping[str, str]:
+    """Return the keys of *values* by the variables that they are, where they are variables."""
+    return {variable_of(key): key for key, _ in _texts(values)}
+
+
 def _texts(values: Values) -> Iterator[tuple[str, str]]:
     """Yield each key with its text; a reference to a secret is none, as its binding delivers it."""
     for key, value in sorted(values.items()):

@@ -23,7 +23,7 @@ def not_given(running: Had, planned: Iterable[ReleasedComponent], facts: Facts) 
     """
     return [
         f"{secret_left_out(module, secret.name)} as {secret.target} ({secret.delivery}) now, and"
-        " this release does not: its binding was revoked"
+        " is given it no more: its binding was revoked"
         for module, secret in _lost(running, planned, facts)
     ]
 

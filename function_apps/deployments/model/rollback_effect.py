@@ -45,8 +45,8 @@ def others_of(wanted: Deployment, undone: Deployment) -> Sequence[str]:
     if not others:
         return []
     named = ", ".join(others[:_NAMED_MAX]) + (", …" if len(others) > _NAMED_MAX else "")
-    why = f"{undone.deployment_id} did not change it"
-    return [f"{named} of {wanted.release_ref} stays as it is: {why}"]
+    what = f"what {undone.deployment_id} did not change of {wanted.release_ref}"
+    return [f"{what} stays as it is: {named}"]
 
 
 def differs(release: Deployment, running: Sequence[ReleasedComponent], facts: Facts) -> bool:

@@ -153,6 +153,8 @@ class ScalingPolicy:
     """The words of who paused it, while it is; else why it cannot be followed."""
     paused: Direction | None = None
     paused_until: str | None = None
+    pauses: int = 0
+    """The number of times that somebody paused it, or ended a pause."""
     changes: tuple[ReplicaChange, ...] = ()
     lost_since: str | None = None
     """Since when a signal is lost."""
@@ -286,7 +288,18 @@ def pause(policy: ScalingPolicy, asked: ScalingPause, now: datetime) -> ScalingP
     _require_held(policy.content)
     until = isoformat(now + asked.length)
     after = evolve(policy, Paused, now)
-    return replace(after, paused=asked.direction, paused_until=until, why=asked.reason)
+    return replace(
+        after,
+        paused=asked.direction,
+        paused_until=until,
+        pauses=policy.pauses + 1,
+        why=asked.reason,
+    )
+
+
+def resume(policy: ScalingPolicy, now: datetime) -> ScalingPolicy:
+    """Return *policy*, of which somebody ends the pause. Raises TransitionRefused."""
+    return replace(evolve(policy, Resumed, now), pauses=policy.pauses + 1)
 
 
 def has_pause_ended(policy: ScalingPolicy, now: datetime) -> bool:

@@ -1,6 +1,6 @@
 """A pause of a policy: a person holds the number in a direction, for at most a day."""
 
-from function_apps.scaling.model.policy import Resumed, evolve, pause
+from function_apps.scaling.model.policy import pause, resume
 from function_apps.scaling.ports import ScalingApp
 from function_apps.scaling.repository import POLICIES, changed, ids_of, known_policy
 from shared.contracts.scaling import ScalingPause
@@ -30,7 +30,7 @@ async def resume_policy(
 
     def decide(view: View) -> Decision[Json]:
         known = known_policy(view, ids)
-        after = evolve(known, Resumed, ctx.now())
+        after = resume(known, ctx.now())
         return changed(known, after, "ResumeScaling", ctx.now(), app, reason=reason)
 
     return await app.service.work.change(ctx, POLICIES, ids.service_id, decide)
