@@ -1,12 +1,13 @@
 """Publishes the layers of a file: all are tried before the first is put in force."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cli.client import Client
 from cli.configuration_files import LayerFile
-from cli.configuration_layers import TENANT, Content, Layer, publish
+from cli.configuration_layers import TENANT, Content, Layer, publish, put_in_force
+from cli.configuration_tables import show_published
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure, mistakes
 from cli.field_names import pointer_parts
@@ -133,6 +134,45 @@ def _of_all(refused: Sequence[tuple[LayerChange, Failure]]) -> Failure:
         details=details,
         remedy="correct what the lines above name; nothing was published",
     )
+
+
+def publish_changes(
+    found: Sequence[LayerChange], invocation: Invocation, more: Mapping[str, Any], *, dry_run: bool
+) -> None:
+    """Publish what differs of the layers that were *found* in a file, or plan that."""
+    for same in (change for change in found if change.is_none):
+        say_unchanged(same.layer, same.current.version)
+    changes = [change for change in found if not change.is_none]
+    answers: Iterable[tuple[LayerChange, Mapping[str, Any]]] = ()
+    if dry_run or len(changes) > 1:
+        answers = try_changes(changes, invocation, **more)
+    if not dry_run:
+        answers = publish_all(changes, invocation, **more)
+    for change, answer in answers:
+        if dry_run:
+            note(f"{change.layer.label}:")
+        show_published(invocation, change.layer, answer)
+    if not changes and not invocation.is_table:
+        invocation.show([])
+
+
+def publish_all(
+    changes: Sequence[LayerChange], invocation: Invocation, **more: Any
+) -> Iterator[tuple[LayerChange, Mapping[str, Any]]]:
+    """Publish each of *changes* and yield its answer; a failure names what is in force before it.
+
+    Raises:
+        Failure: as `publish`.
+    """
+    done = list[str]()
+    for change in changes:
+        try:
+            answer = publish_change(change, invocation, **more)
+        except Failure as failure:
+            raise failure.but(*done) from failure
+        if not more.get("draft"):
+            done.append(put_in_force(change.layer, answer["version"]))
+        yield change, answer
 
 
 def publish_change(change: LayerChange, invocation: Invocation, **more: Any) -> Mapping[str, Any]:

@@ -5,8 +5,6 @@ from typing import Any, Final
 
 from cli.secret_bindings import Binding
 
-_LENGTH: Final = 43
-"""Characters of a generated version where nobody asks for another number."""
 UNREADABLE: Final = "rotations on their way are not shown: you may not read operations"
 
 
@@ -93,9 +91,11 @@ def _more(binding: Binding) -> str:
 
 def _only_in_a_file(binding: Binding) -> str:
     """Return that no option has all of what *binding* had, if that is so."""
-    generator, rotation = binding.get("generator") or {}, binding.get("rotation") or {}
-    is_plain = generator.get("length", _LENGTH) == _LENGTH and not rotation.get("overlap")
-    is_plain = is_plain and rotation.get("canary", True)
-    if is_plain and not {*(generator.get("settings") or {})} - {"resource"}:
+    from shared.contracts.secret_bindings import SecretBinding  # noqa: PLC0415  slow to import
+
+    had = SecretBinding.model_validate(binding).model_dump(by_alias=True, exclude_defaults=True)
+    generator, rotation = had.get("generator") or {}, had["rotation"]
+    more = {*generator, *generator.get("settings", ()), *rotation}
+    if more <= {"kind", "settings", "resource", "every"}:
         return ""
     return "; the rest of its generator, or of its rotation, only `secrets:` of a release file has"

@@ -1,6 +1,5 @@
 """Watches the adoption of one version until every expected instance runs it."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -11,14 +10,14 @@ from cli.client import Client, query_of
 from cli.configuration_layers import ROOT, Head, Layer
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.host_process import pause
 from cli.not_expected import require_available, why_nobody
 from cli.options import WAIT_S, Invocation
-from cli.output import Column, format_time, note
+from cli.output import Column, format_time, note, say
 from cli.parameter_types import seconds
-from cli.progress_display import Line, open_display
+from cli.progress_display import Line
+from cli.watch_resource import watch_resource
 
-_POLL_INTERVAL_S: Final = 0.5
+Adoption = Mapping[str, Any]
 _NAMED_MAX: Final = 5
 PARKED: Final = "`runtimectl parked`"
 """Has the roll-outs of floating modules that were refused."""
@@ -73,58 +72,40 @@ def watch_adoption(invocation: Invocation, layer: Layer, head: Head, timeout_s: 
             ExitCode.CONFLICT,
             remedy=f"put it in force: `runtimectl config publish {layer.options} --version N`",
         )
-    clock = invocation.session.clock
-    until_s, number = clock.monotonic_s() + timeout_s, head["version"]
-    again = f"`runtimectl config adoption {layer.options} --watch`"
-    stream = sys.stdout if invocation.is_table else sys.stderr
-    try:
-        with open_display(clock, stream) as display:
-            while True:
-                current, adoption = _read(invocation, head)
-                display.show(_lines(current, adoption))
-                if current.get("version", number) != number:
-                    raise Failure(
-                        f"version {current['version']} took the place of version {number}",
-                        ExitCode.ENDED_OTHERWISE,
-                        remedy=f"watch that one: {again}",
-                    )
-                # One that fell silent since is judged again, and ends it as SyncFailed.
-                is_counted = adoption.get("acknowledged") == adoption.get("expected")
-                if current.get("status") == "Synced" and is_counted:
-                    if not adoption["expected"]:
-                        require_available(invocation.client, layer, number)
-                        display.show([Line("count", why_nobody(invocation.client, layer, number))])
-                    return
-                if current.get("status") == "SyncFailed":
-                    raise _not_adopted(layer, adoption)
-                if clock.monotonic_s() > until_s:
-                    raise Failure(
-                        f"version {number} is not adopted within {timeout_s:.0f} s",
-                        ExitCode.STILL_RUNNING,
-                        remedy=f"go on watching: {again}",
-                    )
-                pause(clock, _POLL_INTERVAL_S)
-    except KeyboardInterrupt as interrupt:
-        raise Failure(
-            f"stopped watching version {number}", ExitCode.INTERRUPTED, remedy=f"go on: {again}"
-        ) from interrupt
+    number, client, identity = head["version"], invocation.client, head["configurationId"]
+    again = f"runtimectl config adoption {layer.options} --watch"
+
+    def is_over(seen: tuple[Head, Adoption]) -> bool:
+        current, adoption = seen
+        if current["version"] != number:
+            raise Failure(
+                f"version {current['version']} took the place of version {number}",
+                ExitCode.ENDED_OTHERWISE,
+                remedy=f"watch that one: `{again}`",
+            )
+        if current["status"] == "SyncFailed":
+            raise _not_adopted(layer, adoption)
+        # One that fell silent since is judged again, and ends it as SyncFailed.
+        return bool(
+            current["status"] == "Synced" and adoption["acknowledged"] == adoption["expected"]
+        )
+
+    _, adoption = watch_resource(
+        invocation,
+        lambda: (client.get(f"{ROOT}/{identity}").body, read_adoption(client, identity)),
+        lambda seen: _lines(*seen),
+        is_over,
+        subject=f"version {number}",
+        not_yet="is not adopted",
+        again=again,
+        timeout_s=timeout_s,
+    )
+    if not adoption["expected"]:
+        require_available(client, layer, number)
+        (say if invocation.is_table else note)(why_nobody(client, layer, number))
 
 
-def _read(invocation: Invocation, head: Head) -> tuple[Head, Mapping[str, Any]]:
-    """Return head and adoption; both empty while the host does not answer."""
-    path = f"{ROOT}/{head['configurationId']}"
-    try:
-        client = invocation.client
-        return client.get(path).body, read_adoption(client, head["configurationId"])
-    except Failure as failure:
-        if failure.exit_code is not ExitCode.UNAVAILABLE:
-            raise
-        return {}, {}
-
-
-def _lines(current: Head, adoption: Mapping[str, Any]) -> list[Line]:
-    if not current:
-        return [Line("away", "the host does not answer; waiting for it", "yellow", is_final=False)]
+def _lines(current: Head, adoption: Adoption) -> list[Line]:
     if not adoption["expected"]:
         return []
     version = adoption["version"]

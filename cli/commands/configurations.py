@@ -1,6 +1,6 @@
 """`config`: read, change and publish the layers of configuration, and see who runs them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,7 +14,6 @@ from cli.configuration_layers import (
     Layer,
     LayerOptions,
     publish,
-    put_in_force,
     write,
 )
 from cli.configuration_tables import (
@@ -40,8 +39,8 @@ from cli.publish_layers import (
     LayerChange,
     changes_of,
     publish_change,
+    publish_changes,
     say_unchanged,
-    try_changes,
 )
 from cli.session import sign_workload_token, write_token
 from cli.watch_adoption import COLUMNS as ADOPTION_COLUMNS
@@ -254,44 +253,22 @@ def publish_(
                 "--draft, --dry-run and --comment are of a file: a draft has its content already",
                 ExitCode.USAGE,
             )
-        layer = which.find(client)
-        head = layer.get_head(client)
-        path = f"{ROOT}/{head['configurationId']}/versions/{version}/publish"
-        body = {"expectedVersion": head["version"]}
-        show_published(invocation, layer, write(invocation, layer, path, body, head["version"]))
+        _publish_draft(which, version, invocation)
         return
     if which.module or which.layer:
         raise Failure("the file says which module and layer it is", ExitCode.USAGE)
     more = {"comment": comment, "draft": draft}
-    changes = changes_of(read_layers(file), which.env, client)
-    for same in (change for change in changes if change.is_none):
-        say_unchanged(same.layer, same.current.version)
-    changes = [change for change in changes if not change.is_none]
-    tried = try_changes(changes, invocation, **more) if dry_run or len(changes) > 1 else ()
-    if dry_run:
-        for change, answer in tried:
-            if len(tried) > 1:
-                note(f"{change.layer.label}:")
-            show_published(invocation, change.layer, answer)
-    else:
-        _publish_all(changes, invocation, more)
-    if not changes and not invocation.is_table:
-        invocation.show([])
+    publish_changes(
+        changes_of(read_layers(file), which.env, client), invocation, more, dry_run=dry_run
+    )
 
 
-def _publish_all(
-    changes: Sequence[LayerChange], invocation: Invocation, more: Mapping[str, Any]
-) -> None:
-    """Publish each of *changes* and show it; a failure names what is in force before it."""
-    done = list[str]()
-    for change in changes:
-        try:
-            answer = publish_change(change, invocation, **more)
-        except Failure as failure:
-            raise failure.but(*done) from failure
-        if not more["draft"]:
-            done.append(put_in_force(change.layer, answer["version"]))
-        show_published(invocation, change.layer, answer)
+def _publish_draft(which: LayerOptions, version: int | None, invocation: Invocation) -> None:
+    layer = which.find(invocation.client)
+    head = layer.get_head(invocation.client)
+    path = f"{ROOT}/{head['configurationId']}/versions/{version}/publish"
+    body = {"expectedVersion": head["version"]}
+    show_published(invocation, layer, write(invocation, layer, path, body, head["version"]))
 
 
 @app.command()

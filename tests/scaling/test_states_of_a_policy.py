@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from function_apps.scaling.errors import PolicyExists, PolicyInvalid
+from function_apps.scaling.model.pause import pause
 from function_apps.scaling.model.policy import (
     CHANGES_KEPT,
     Ended,
@@ -22,7 +23,6 @@ from function_apps.scaling.model.policy import (
     is_held_by_newer,
     is_news,
     longest_memory,
-    pause,
     record_evaluation,
     reject,
     see_newer,

@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 
 from function_apps.scaling.events import policy_applied
+from function_apps.scaling.model.pause import pause
 from function_apps.scaling.model.policy import (
     Ended,
     PolicyIds,
@@ -16,7 +17,6 @@ from function_apps.scaling.model.policy import (
     Wanted,
     apply_policy,
     evolve,
-    pause,
     record_evaluation,
     reject,
     take_back,

@@ -11,7 +11,6 @@ from shared.contracts.scaling import (
     Actuator,
     Direction,
     LeftReplicas,
-    ScalingPause,
     ScalingPolicyChange,
     ScalingReason,
     ScalingStatus,
@@ -221,7 +220,7 @@ def apply_policy(
             raise PolicyExists(known.policy_id)
     after = evolve(known, Rewritten, now)
     if after.status is State.PAUSED and not has_pause_ended(known, now):
-        _require_held(content)
+        require_held(content)
     return replace(
         after,
         content=content,
@@ -231,7 +230,7 @@ def apply_policy(
     )
 
 
-def _require_held(content: ScalingPolicyChange) -> None:
+def require_held(content: ScalingPolicyChange) -> None:
     """Refuse a pause of what the surface decides. Raises PolicyInvalid."""
     if content.actuator is Actuator.NATIVE:
         expected = "platform while it is paused: rules of the surface are not held"
@@ -276,30 +275,6 @@ def _left(policy: ScalingPolicy) -> LeftReplicas:
     """Return the number that *policy*, which was evaluated, decided last, and of which release."""
     assert policy.desired is not None, policy.policy_id
     return LeftReplicas(replicas=policy.desired, release_revision=policy.scaled_release)
-
-
-def pause(policy: ScalingPolicy, asked: ScalingPause, now: datetime) -> ScalingPolicy:
-    """Return *policy* held in a direction, until a time.
-
-    Raises:
-        TransitionRefused.
-        PolicyInvalid: the surface decides, and would go on.
-    """
-    _require_held(policy.content)
-    until = isoformat(now + asked.length)
-    after = evolve(policy, Paused, now)
-    return replace(
-        after,
-        paused=asked.direction,
-        paused_until=until,
-        pauses=policy.pauses + 1,
-        why=asked.reason,
-    )
-
-
-def resume(policy: ScalingPolicy, now: datetime) -> ScalingPolicy:
-    """Return *policy*, of which somebody ends the pause. Raises TransitionRefused."""
-    return replace(evolve(policy, Resumed, now), pauses=policy.pauses + 1)
 
 
 def has_pause_ended(policy: ScalingPolicy, now: datetime) -> bool:

@@ -1,6 +1,6 @@
 """A pause of a policy: a person holds the number in a direction, for at most a day."""
 
-from function_apps.scaling.model.policy import pause, resume
+from function_apps.scaling.model.pause import pause, resume
 from function_apps.scaling.ports import ScalingApp
 from function_apps.scaling.repository import POLICIES, changed, ids_of, known_policy
 from shared.contracts.scaling import ScalingPause
